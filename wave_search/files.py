@@ -134,7 +134,7 @@ def blocks(file: BinaryIO, path: Path) -> Iterator[bytes]:
         yield block
 
 
-def is_gone(path: Path) -> bool:
+def is_gone(path: str | os.PathLike[str]) -> bool:
     """Return whether there is no such file; false for one that cannot be examined."""
     try:
         os.stat(path)  # noqa: PTH116 - half the time of Path.stat

@@ -14,7 +14,7 @@ from wave_search import indexer
 from wave_search.ann.rebuild import refresh_shards
 from wave_search.models import ModelSpec
 from wave_search.models.wave.clips import SAMPLING
-from wave_search.store import ContentRow, FileRow, NewSegment, Settings, Snapshot, Writer, create
+from wave_search.store import ContentRow, FileRow, NewSegment, Settings, Snapshot, Writer, create, tiers
 from wave_search.store import writer as writer_module
 from wave_search.types import Modality, PartitionKey
 
@@ -143,8 +143,9 @@ def update(directory: Path, library: Library, after_commit: Callable[[Writer], o
 
 
 def compact(writer: Writer) -> None:
-    """Compact as after hundreds of commits."""
-    with patch.object(writer_module, "_MANY_FRAGMENTS", 2):
+    """Merge fragments and clean up, as other writers do after many commits."""
+    few = patch.multiple(tiers, FAN=2, LIMITS=tuple(2**n for n in range(1, 10)))
+    with few, patch.object(writer_module, "is_due", lambda _: True):
         writer.compact_if_fragmented()
 
 

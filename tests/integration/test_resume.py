@@ -125,7 +125,8 @@ def test_a_run_of_many_commits_leaves_few_fragments(
     media: Path, tmp_path: Path, counted: CountingEmbedder, undisturbed: Content, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(commit, "COMMIT_EVERY_ROWS", 1)
-    monkeypatch.setattr("wave_search.store.writer._MANY_FRAGMENTS", 3)
+    monkeypatch.setattr("wave_search.store.tiers.FAN", 2)
+    monkeypatch.setattr("wave_search.store.tiers.LIMITS", (2, 4, 8, 16, 32))
     most = 0
     real = commit.Committer._commit
 

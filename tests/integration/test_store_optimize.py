@@ -16,7 +16,18 @@ from wave_search.errors import IndexCorruptError, IndexLockedError, IndexStateEr
 from wave_search.files import disk_bytes
 from wave_search.query.partition import PartitionSearch
 from wave_search.reports import OptimizeReport
-from wave_search.store import FileRow, LocalFiles, Writer, manifest, open_snapshot, table_checks, verify
+from wave_search.store import (
+    FileRow,
+    LocalFiles,
+    Writer,
+    cleanup,
+    manifest,
+    open_snapshot,
+    table_checks,
+    tables,
+    tiers,
+    verify,
+)
 from wave_search.store import writer as writer_module
 
 LIBRARY = {f"/media/{i % 3}/{i}.mp4".encode(): i for i in range(30)}
@@ -123,39 +134,76 @@ def test_readers_keep_what_they_opened_for_the_grace_period(index: Path) -> None
     assert not any(old.shard_dir(shard).exists() for shard in shards)
 
 
-def test_many_commits_leave_few_fragments(index: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(writer_module, "_MANY_FRAGMENTS", 4)
-    old, added = open_snapshot(index), {f"/media/new/{i}.mp4".encode(): 100 + i for i in range(8)}
-    with Writer(index) as writer:
-        most = 0
-        for path, content in added.items():
+def merge_early(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let two fragments be enough for a merge."""
+    monkeypatch.setattr(tiers, "FAN", 2)
+    monkeypatch.setattr(tiers, "LIMITS", tuple(2**n for n in range(1, 12)))
+
+
+def test_a_commit_after_many_costs_as_much_as_the_first(index: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    merge_early(monkeypatch)
+    looked_at: list[str] = []
+    real = table_checks.check_data_file
+    monkeypatch.setattr(table_checks, "check_data_file", lambda path, rows: looked_at.append(path) or real(path, rows))
+    read: list[str] = []
+    real_get = LocalFiles.get
+    monkeypatch.setattr(LocalFiles, "get", lambda self, name: read.append(name) or real_get(self, name))
+    old, added, counts = open_snapshot(index), {f"/media/new/{i}.mp4".encode(): 100 + i for i in range(16)}, []
+    for path, content in added.items():
+        looked_at.clear()
+        read.clear()
+        with Writer(index) as writer:
             put(writer, path, content)
-            writer.commit(drop_dead=False)
-            assert found(writer.compact_if_fragmented()) == expected(
-                {**KEPT, **dict(list(added.items())[: content - 99])}
-            )
-            most = max(most, *writer._tables.fragments().values())
-    assert 2 <= most <= 4
+            writer.commit()
+            writer.compact_if_fragmented()
+        counts.append((len(looked_at), len(read)))
+    for early, late in zip(zip(*counts[2:8], strict=True), zip(*counts[-6:], strict=True), strict=True):
+        assert sum(late) <= 1.5 * sum(early), counts
     assert verify(index) == ()
     assert found(open_snapshot(index)) == expected({**KEPT, **added})
     assert found(old) == expected(KEPT), "for an hour"
-    monkeypatch.setattr(writer_module, "KEEP_VERSIONS_FOR_S", 0.0)
-    monkeypatch.setattr(writer_module, "_MANY_FRAGMENTS", 1)
+
+
+def test_old_versions_are_cleaned_up_where_they_are_many(index: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cleanup, "_MANY_VERSIONS", 3)
+    old = open_snapshot(index)
     with Writer(index) as writer:
-        put(writer, b"/media/last.mp4", 200)
-        writer.commit()
-        writer.compact_if_fragmented()
-    assert manifest.versions(LocalFiles(index)) == [open_snapshot(index).manifest.version]
+        for number in range(3):
+            writer.set_roots([f"/media/{number}"])
+            writer.commit()
+            writer.compact_if_fragmented()
+        assert found(old) == expected(KEPT), "for an hour"
+        monkeypatch.setattr(cleanup, "KEEP_VERSIONS_FOR_S", -cleanup.MARGIN_S)
+        monkeypatch.setattr(writer_module, "KEEP_VERSIONS_FOR_S", 0.0)
+        newest = writer.compact_if_fragmented()
+    assert manifest.versions(LocalFiles(index)) == [newest.manifest.version]
+    assert len(list((index / "checksums").iterdir())) == 1
+    assert verify(index) == ()
+    assert found(open_snapshot(index)) == expected(KEPT)
     with pytest.raises(IndexStateError, match=r"has been removed.*refresh"):
-        old.vectors(PARTITIONS[0], old.partition(PARTITIONS[0]).ids)
+        old.check_kept()
 
 
-def test_fragments_stay_where_they_are_few_or_cannot_be_compacted(index: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rows_keep_their_order_when_only_the_first_fragment_needs_to_be_rewritten(
+    index: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    optimize(index)
+    added = {f"/media/new/{i}.mp4".encode(): 100 + i for i in range(6)}
+    update(index, {**KEPT, **added})
+    monkeypatch.setattr(tables, "_FULL_ROWS", 4)  # all fragments are full
+    indexer.remove(index, [path.decode() for path in [*KEPT][:5]])
+    optimize(index)
+    assert verify(index) == ()
+    assert found(open_snapshot(index)) == expected(dict([*[*KEPT.items()][5:], *added.items()]))
+
+
+def test_fragments_stay_where_they_are_few_or_cannot_be_merged(index: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = files(index)
     with Writer(index) as writer:
         writer.compact_if_fragmented()
-        monkeypatch.setattr(writer_module, "_MANY_FRAGMENTS", 1)
-        needed = 2 * 2 * DIM * writer._tables.count("segments")  # room for the vectors, in float16, twice
+        merge_early(monkeypatch)
+        rows = writer._tables.mergeable()["segments"].rows
+        needed = 2 * 2 * DIM * rows  # room for the vectors, in float16, twice
         free = needed
         monkeypatch.setattr(shutil, "disk_usage", lambda place: SimpleNamespace(free=free))
         writer.compact_if_fragmented()
@@ -170,6 +218,17 @@ def test_fragments_stay_where_they_are_few_or_cannot_be_compacted(index: Path, m
     assert files(index) != before
 
 
+def test_a_damaged_fragment_is_not_merged(index: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    merge_early(monkeypatch)
+    with Writer(index) as writer:
+        (name, *_) = writer._tables.mergeable()["segments"].files
+        flip(index / name, 10)
+        before = files(index)
+        with pytest.raises(IndexCorruptError, match=f"{name} is damaged"):
+            writer.compact_if_fragmented()
+    assert files(index) == before
+
+
 def test_compacting_leaves_contents_that_are_about_to_move(index: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(writer_module, "_MANY_FRAGMENTS", 0)
     path = next(iter(KEPT))
@@ -178,6 +237,7 @@ def test_compacting_leaves_contents_that_are_about_to_move(index: Path, monkeypa
         writer.remove_files([path])
         writer.commit(drop_dead=False)
         writer.compact_if_fragmented()
+        assert set(writer._tables.fragments().values()) <= {0, 1}
         writer.put_file(FileRow(b"/media/moved.mp4", b"/media", 1, 1, 1, content_id))
         writer.commit()
     assert found(open_snapshot(index))[b"/media/moved.mp4"] == expected(KEPT)[path]

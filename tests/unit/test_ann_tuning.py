@@ -215,7 +215,7 @@ class Measured:
     videos: int = 1000
 
     def tunings(self, key):
-        return (Tuning(key, Modality.VIDEO, 1, 10, 0.96, self.target, self.vectors, ""),) if self.vectors else ()
+        return (Tuning(key, Modality.VIDEO, 1, 10, 0.96, 0.9, self.target, self.vectors, ""),) if self.vectors else ()
 
     def counts(self):
         return SimpleNamespace(segments={VIDEO: self.videos, PartitionKey(Modality.TEXT): self.texts})

@@ -70,6 +70,13 @@ class MemoryFiles:
             if not folder or name.startswith(f"{folder}/"):
                 yield FileInfo(name, len(data), written)
 
+    def names(self, folder: str = "") -> Iterator[str]:
+        return (info.name for info in self.list(folder))
+
+    def info(self, name: str) -> FileInfo:
+        data, written = self._files[name]
+        return FileInfo(name, len(data), written)
+
     def put(self, name: str, data: bytes) -> None:
         self._files[name] = data, next(self._clock)
 
@@ -123,7 +130,10 @@ def memory() -> MemoryFiles:
 
 
 def names(store: FileStore, folder: str = "") -> list[str]:
-    return sorted(info.name for info in store.list(folder))
+    found = sorted(store.list(folder))
+    assert [store.info(info.name) for info in found] == found
+    assert sorted(store.names(folder)) == [info.name for info in found]
+    return [info.name for info in found]
 
 
 def ago(**time: float) -> str:
@@ -236,12 +246,15 @@ def test_lists_of_checksums_form_a_chain(memory: MemoryFiles) -> None:
     listing = checksums.read(memory, newest)
     assert listing.versions == (3, 2, 1)
     assert sorted(listing.files) == names(memory, "lance")
-    assert list(checksums.faults(memory, listing)) == []
+    assert list(checksums.faults(memory, listing.files)) == []
     assert checksums.compare(memory, newest) == listing
+    part = checksums.compare(memory, newest, ["lance/files.lance/data/2.lance"])
+    assert (part.versions, part.before) == ((3, 2), states[0].table_checksums)
+    assert part.files.keys() == listing.files.keys() - {"lance/files.lance/data/1.lance"}
     memory.delete(["lance/files.lance/data/2.lance"])
     assert sorted(checksums.compare(memory, newest).files) == names(memory, "lance")
     memory.put("lance/files.lance/data/1.lance", b"changed")
-    (fault,) = checksums.faults(memory, listing)
+    (fault,) = checksums.faults(memory, listing.files)
     assert isinstance(fault, IndexCorruptError)
     assert fault.message.startswith("memory://index/lance/files.lance/data/1.lance is damaged")
     with pytest.raises(IndexCorruptError, match=r"data/1\.lance is damaged"):
@@ -254,8 +267,8 @@ def test_the_newest_list_that_names_a_file_counts(memory: MemoryFiles) -> None:
     first = checksums.add(memory, 1, [name])
     memory.put(name, b"new")
     second = checksums.add(memory, 2, [name], first)
-    assert list(checksums.faults(memory, checksums.read(memory, second))) == []
-    assert len(list(checksums.faults(memory, checksums.read(memory, first)))) == 1
+    assert list(checksums.faults(memory, checksums.read(memory, second).files)) == []
+    assert len(list(checksums.faults(memory, checksums.read(memory, first).files))) == 1
 
 
 def test_a_chain_that_begins_anew_takes_over_what_is_known(memory: MemoryFiles) -> None:

@@ -109,7 +109,7 @@ def test_a_damaged_manifest_names_the_way_back(index):
 
 
 OLDER = {"format_version": 1, "byte_order": "middle", "vectors": "float64"}
-NEWER = {"format_version": 6, "digests": {"kind": "sha3"}}
+NEWER = {"format_version": 7, "digests": {"kind": "sha3"}}
 
 
 @pytest.mark.parametrize("content", [OLDER, NEWER])
@@ -118,16 +118,16 @@ def test_another_format_is_refused_whatever_else_it_holds(index, content):
     with pytest.raises(IndexMismatchError) as caught:
         manifest.newest(index)
     found = content["format_version"]
-    assert caught.value.message == f"the index {index.url()} has format {found}, this program reads format 5"
+    assert caught.value.message == f"the index {index.url()} has format {found}, this program reads format 6"
     assert caught.value.remedy.startswith("Index the files again")
     assert verify(index.local_path("")) == (Problem(caught.value.message, caught.value.remedy),), "said once"
 
 
-@pytest.mark.parametrize("changes", [{"format_version": 4}, {"format_version": 6}])
+@pytest.mark.parametrize("changes", [{"format_version": 5}, {"format_version": 7}])
 def test_another_format_with_the_same_entries_is_refused_too(index, changes):
     manifest.publish(index, STATE)
     rewrite(index, **changes)
-    with pytest.raises(IndexMismatchError, match=r"has format \d, this program reads format 5"):
+    with pytest.raises(IndexMismatchError, match=r"has format \d, this program reads format 6"):
         manifest.newest(index)
 
 

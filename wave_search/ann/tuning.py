@@ -109,7 +109,7 @@ def measure(snapshot: Snapshot, key: PartitionKey, shards: ShardSet, target: flo
         result = tune(shards, TuningQueries(vectors, ids if source == key else None), target)
         outgrown |= is_outgrown(shards, result, target)
         nprobe, refine_k = result.params.nprobe, result.params.refine_k
-        found = nprobe, refine_k, result.recall, target, shards.count, now, result.tail
+        found = nprobe, refine_k, result.recall, result.tail, target, shards.count, now
         tunings.append(Tuning(key, modality, *found))
     return tunings, outgrown
 

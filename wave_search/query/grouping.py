@@ -65,6 +65,13 @@ class Moment(NamedTuple):
         return cls(match, match.start_s, match.stop_s)
 
 
+class FilePlace(NamedTuple):
+    """A file of a moment, as it was found on the disk."""
+
+    path: bytes
+    is_gone: bool
+
+
 def matches(
     snapshot: Snapshot, candidates: Candidates, chosen: Selection | None = None, *, copies: bool = True
 ) -> Iterator[Match]:
@@ -84,8 +91,10 @@ def matches(
     for score, z, segment_id, content_id, start_s, stop_s, places in zip(
         *columns, snapshot.file_numbers(content_ids), strict=True
     ):
-        those = _chosen(snapshot, chosen, segment_id, places) if chosen is not None and len(places) > 1 else places
-        several = tuple(those)
+        if len(places) == 1:  # as nearly always
+            yield Match(score, z, places[0], candidates.modality, start_s, stop_s, segment_id, content_id)
+            continue
+        several = tuple(places if chosen is None else _chosen(snapshot, chosen, segment_id, places))
         if not copies and len(several) > 1:
             if several not in first_of:
                 first_of[several] = _first_present(snapshot, several)
@@ -287,21 +296,25 @@ def thin(
     return kept
 
 
-def hits_of(snapshot: Snapshot, moments: Sequence[Moment]) -> list[Hit]:
-    """Convert moments to hits, best first, without columns."""
+def hits_of(snapshot: Snapshot, moments: Sequence[Moment], places: Mapping[int, FilePlace]) -> list[Hit]:
+    """Convert moments to hits, best first, without columns.
+
+    Args:
+        snapshot: the index.
+        moments: of these.
+        places: their files by number.
+    """
     peaks = [moment.peak for moment in moments]
-    paths = snapshot.paths_at([peak.file for peak in peaks])
     contents = snapshot.durations_and_kinds([peak.content_id for peak in peaks])
     text_ids = [peak.segment_id for peak in peaks if peak.modality is Modality.TEXT]
     texts = {row.segment_id: row.text for row in snapshot.segment_rows(text_ids)} if text_ids else {}
-    files = [as_path(path) for path in paths]
     copies = map(len, snapshot.file_numbers([peak.content_id for peak in peaks]))
     return [
         Hit(
             rank=rank,
             score=peak.score,
             z=peak.z,
-            path=path,
+            path=as_path(place.path),
             modality=peak.modality,
             start_s=moment.start_s,
             stop_s=moment.stop_s,
@@ -312,11 +325,15 @@ def hits_of(snapshot: Snapshot, moments: Sequence[Moment]) -> list[Hit]:
             peak_start_s=peak.start_s,
             peak_stop_s=peak.stop_s,
             segments=moment.segments,
-            matched=tuple(one for one in Modality if one is peak.modality or one in moment.others),
+            matched=(
+                tuple(one for one in Modality if one is peak.modality or one in moment.others)
+                if moment.others
+                else (peak.modality,)
+            ),
             copies=count,
-            gone=is_gone(path),
+            gone=place.is_gone,
         )
-        for rank, (moment, peak, path, (duration_s, kind), count) in enumerate(
-            zip(moments, peaks, files, contents, copies, strict=True), start=1
+        for rank, (moment, peak, place, (duration_s, kind), count) in enumerate(
+            zip(moments, peaks, [places[peak.file] for peak in peaks], contents, copies, strict=True), start=1
         )
     ]

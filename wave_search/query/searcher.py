@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import chain, islice
@@ -15,7 +16,7 @@ from wave_search.errors import UsageError
 from wave_search.files import as_path, is_gone
 from wave_search.query.encode_items import ItemProgress
 from wave_search.query.file_details import SegmentScore, content_of_segment, segment_details
-from wave_search.query.grouping import Moment, combine, hits_of, matches, merge, ranked, thin
+from wave_search.query.grouping import FilePlace, Moment, combine, hits_of, matches, merge, ranked, thin
 from wave_search.query.hit_columns import spelled, with_columns
 from wave_search.query.hits import Hits
 from wave_search.query.partition import PartitionSearch
@@ -260,13 +261,18 @@ class Searcher:
             best = reranker.reorder(best, [self._partition(key) for key in asked.keys], asked.query)
         if request.min_z is not None:
             best = [match for match in best if match.z >= request.min_z]
-        moments, left_out = self._grouped(best, asked.keys, request)
+        places: dict[int, FilePlace] = {}
+        moments, left_out = self._grouped(best, asked.keys, request, places)
         if len(moments) < request.k and not all(one.is_all(asked.k, request.min_z) for one in candidates):
             return None
         if warn is not None:
             for path in left_out:
                 warn(Skipped(path, "the file is gone", "If it was moved, see `wave-search relocate --help`."))
-        return self._hits(moments, request.columns)
+        hits = hits_of(self.snapshot, moments, places)
+        if not request.columns:
+            return hits
+        paths = [places[moment.peak.file].path for moment in moments]
+        return with_columns(self.snapshot, hits, paths, request.columns)
 
     def new_matches(self, request: SearchRequest, first_id: int) -> list[NewMatch]:
         """Find hits as `search` does, among segments with an id from `first_id` on."""
@@ -312,14 +318,14 @@ class Searcher:
         return self._partitions[key]
 
     def _grouped(
-        self, best: list[Match], keys: Sequence[PartitionKey], request: SearchRequest
+        self, best: list[Match], keys: Sequence[PartitionKey], request: SearchRequest, places: dict[int, FilePlace]
     ) -> tuple[list[Moment], list[Path]]:
-        """Return the results, and the files that would be among them if they were not gone."""
+        """Return the results, and the files that would be among them if they were not gone; `places` as `_divided`."""
         moments = merge(best, request.min_z) if request.moments else map(Moment.of, best)
         if request.moments and len(keys) > 1:
             moments = iter(combine(moments))
         takes_any = request.dedupe is None and request.per_file is None
-        there, gone = self._divided(moments, request.k if takes_any else None)
+        there, gone = self._divided(moments, request.k if takes_any else None, places)
         ordered = [*there, *gone]
         thinning: dict[str, Any] = {"per_file": request.per_file}
         if request.dedupe is not None:
@@ -328,23 +334,30 @@ class Searcher:
         results = thin(ordered, request.k, **thinning)
         worst = min((moment.peak.z for moment in results), default=inf) if len(results) == request.k else inf
         shown = {id(moment) for moment in results}
-        left_out = [moment.peak.file for moment in gone if moment.peak.z > worst and id(moment) not in shown]
-        return results, [*map(as_path, dict.fromkeys(self.snapshot.paths_at(left_out)))]
+        left_out = {
+            places[moment.peak.file].path: None for moment in gone if moment.peak.z > worst and id(moment) not in shown
+        }
+        return results, [*map(as_path, left_out)]
 
-    def _divided(self, moments: Iterator[Moment], k: int | None) -> tuple[list[Moment], list[Moment]]:
+    def _divided(
+        self, moments: Iterator[Moment], k: int | None, places: dict[int, FilePlace]
+    ) -> tuple[list[Moment], list[Moment]]:
         """Return moments of files that are there, and of those that are gone, as of a moved folder or unmounted disk.
 
         Args:
             moments: best first.
             k: number that is needed: if the first k are there, only these are returned. None for all.
+            places: the files of the returned moments, by number, are added to it: to look at one takes as long as
+                finding several candidates.
         """
         divided: tuple[list[Moment], list[Moment]] = ([], [])
         for part in (islice(moments, k), moments):
             listed = list(part)
-            paths = self.snapshot.paths_at([moment.peak.file for moment in listed])
-            is_known_gone = {path: is_gone(as_path(path)) for path in {*paths}}
-            for moment, path in zip(listed, paths, strict=True):
-                divided[is_known_gone[path]].append(moment)
+            numbers = [*{moment.peak.file: None for moment in listed if moment.peak.file not in places}]
+            for number, path in zip(numbers, self.snapshot.paths_at(numbers), strict=True):
+                places[number] = FilePlace(path, is_gone(os.fsdecode(path)))
+            for moment in listed:
+                divided[places[moment.peak.file].is_gone].append(moment)
             if not divided[1]:
                 break
         return divided
@@ -355,13 +368,6 @@ class Searcher:
             ids = np.unique([match.segment_id for match in found if match.modality is key.modality]).astype(np.int64)
             vectors_of.update(zip(ids.tolist(), normalize(self.snapshot.vectors(key, ids)), strict=True))
         return vectors_of
-
-    def _hits(self, moments: Sequence[Moment], columns: Sequence[str]) -> list[Hit]:
-        hits = hits_of(self.snapshot, moments)
-        if not columns:
-            return hits
-        paths = self.snapshot.paths_at([moment.peak.file for moment in moments])
-        return with_columns(self.snapshot, hits, paths, columns)
 
 
 def _allowed(chosen: Selection | None, among: frozenset[int] | None) -> NDArray[np.int64] | None:

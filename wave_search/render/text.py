@@ -376,9 +376,8 @@ def info_rows(info: IndexInfo) -> Iterator[tuple[str, str]]:
 def _recall(tuning: Tuning) -> str:
     if tuning.is_exact:
         return f"1 for {tuning.query.value}, searched exactly (codes do not reach {tuning.target:g})"
-    tail = "" if tuning.tail is None else f" (p10 {tuning.tail:.2f})"
     many = f", {tuning.refine_k:,} candidates (codes tell little)" if tuning.refine_k > _MANY_CANDIDATES else ""
-    return f"{tuning.recall:.3f}{tail} for {tuning.query.value}{many}"
+    return f"{tuning.recall:.3f} (p10 {tuning.tail:.2f}) for {tuning.query.value}{many}"
 
 
 def answer_row(answer: Answer) -> tuple[str, str, str]:

@@ -3,13 +3,15 @@
 Lance files never change once they are written, and carry no checksums. Each commit lists the files that it made, with
 their BLAKE2b digests, in checksums/<version>.json. Each list refers to the previous one, and the manifest to the
 newest, by the digest of its bytes. A commit thus reads only the files that it wrote, and any later change breaks the
-chain.
+chain. A commit that merges fragments reads the lists back to where these are, and its own list replaces all that it has
+read.
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -21,7 +23,7 @@ from wave_search.store.files import DISTRUST, RESTORE
 from wave_search.store.rows import ChecksumsRef
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from wave_search.store.files import FileStore
 
@@ -47,6 +49,8 @@ class Listing:
     """Digest of every file that a commit has made, by name. Some may be gone: cleaned up."""
     versions: tuple[int, ...]
     """Names of the lists."""
+    before: ChecksumsRef | None = None
+    """The list before these, None if there is none."""
 
 
 def add(
@@ -54,7 +58,7 @@ def add(
     version: int,
     made: Iterable[str],
     before: ChecksumsRef | None = None,
-    known: Mapping[str, str] | None = None,
+    known: Mapping[str, str] = MappingProxyType({}),
 ) -> ChecksumsRef:
     """List the files that a commit creates. Must be called before the manifest that names the list is published.
 
@@ -63,12 +67,12 @@ def add(
         version: of the commit.
         made: names of new table files; they are read.
         before: the previous list; None to begin a new chain.
-        known: digests to reuse, by name.
+        known: digests of other files by name, from the lists that this one replaces.
 
     Raises:
         IndexStateError: a file cannot be read, or the list cannot be written.
     """
-    files = {**(known or {}), **{name: _file_digest(store, name) for name in made if not table_checks.is_hint(name)}}
+    files = {**known, **{name: _file_digest(store, name) for name in made if not table_checks.is_hint(name)}}
     data = msgspec.json.format(msgspec.json.encode(_List(before, files), order="sorted"), indent=1) + b"\n"
     store.put(name_of(version), data)
     return ChecksumsRef(version, digest(data))
@@ -98,9 +102,27 @@ def read(store: FileStore, *newest: ChecksumsRef) -> Listing:
     return Listing(files, tuple(versions))
 
 
-def faults(store: FileStore, listing: Listing) -> Iterator[IndexStateError]:
-    """Read all existing table files, and yield an error for each that is damaged or cannot be read."""
-    for name, expected in sorted(listing.files.items()):
+def read_back(store: FileStore, newest: ChecksumsRef, names: Collection[str]) -> Listing:
+    """Read the newest list and those before it, until all of some files are found. Raises like `read`."""
+    files: dict[str, str] = {}
+    versions: list[int] = []
+    ref: ChecksumsRef | None = newest
+    while ref is not None and not files.keys() >= set(names):
+        content = _read_one(store, ref)
+        files = {**content.files, **files}
+        versions.append(ref.version)
+        ref = content.before
+    return Listing(files, tuple(versions), ref)
+
+
+def faults(store: FileStore, files: Mapping[str, str]) -> Iterator[IndexStateError]:
+    """Read some table files, and yield an error for each that is damaged or cannot be read.
+
+    Args:
+        store: the files of the index.
+        files: digests by name; files that do not exist are left out.
+    """
+    for name, expected in sorted(files.items()):
         try:
             if _file_digest(store, name) != expected:
                 yield IndexCorruptError(f"{store.url(name)} is damaged: its checksum does not match", RESTORE)
@@ -110,26 +132,46 @@ def faults(store: FileStore, listing: Listing) -> Iterator[IndexStateError]:
             yield error
 
 
-def compare(store: FileStore, newest: ChecksumsRef) -> Listing:
-    """Read the lists, and compare every file with them.
+def compare(store: FileStore, newest: ChecksumsRef, names: Collection[str] | None = None) -> Listing:
+    """Read the lists, and compare files with them.
+
+    Args:
+        store: the files of the index.
+        newest: the newest list.
+        names: of files; the lists are read until all of them are found. None to compare every file.
 
     Returns:
-        The existing files. Empty if a list is missing: by deleting it, a user accepts the tables in their current
-        state.
+        As `existing`.
 
     Raises:
         IndexCorruptError: a list or a file is damaged.
         IndexStateError: one cannot be read now.
     """
+    listing = existing(store, newest, names)
+    compared = listing.files.keys() if names is None else listing.files.keys() & set(names)
+    for fault in faults(store, {name: listing.files[name] for name in compared}):
+        raise fault
+    return listing
+
+
+def existing(store: FileStore, newest: ChecksumsRef, names: Collection[str] | None = None) -> Listing:
+    """Read the lists, all or back to those that list some files.
+
+    Returns:
+        The existing files of the lists. Empty if a list is missing: by deleting it, a user accepts the tables in their
+        current state.
+
+    Raises:
+        IndexCorruptError: a list is damaged.
+        IndexStateError: one cannot be read now.
+    """
     try:
-        listing = read(store, newest)
+        listing = read(store, newest) if names is None else read_back(store, newest, names)
     except IndexCorruptError as error:
         if isinstance(error.__cause__, FileNotFoundError):
             return Listing({}, ())
         raise
-    for fault in faults(store, listing):
-        raise fault
-    there = {info.name for info in store.list(table_checks.FOLDER)}
+    there = frozenset(store.names(table_checks.FOLDER))
     return replace(listing, files={name: expected for name, expected in listing.files.items() if name in there})
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from wave_search.errors import IndexCorruptError, IndexMismatchError
 from wave_search.store import checksums, manifest, saved_searches, shards, table_checks
 from wave_search.store.shards import SHARDS_FOLDER, shard_folder
+from wave_search.store.tables import MARGIN_S
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -20,12 +21,13 @@ if TYPE_CHECKING:
 
 KEEP_VERSIONS_FOR_S = 3600.0
 """Seconds for which a replaced version stays readable for readers that opened it. Lance's files stay two more hours."""
+_MANY_VERSIONS = 256
 
 
 def cleanup(store: FileStore, opened: Tables, newest: Manifest, keep_versions_for_s: float) -> None:
     """Remove all files except those of the newest version and of versions replaced less than `keep_versions_for_s` ago.
 
-    Must be called under the lock, with nothing uncommitted and the tables just compacted. A crash at any point leaves
+    Must be called under the lock, with nothing uncommitted. A crash at any point leaves
     every remaining version complete: a version's manifest is removed before the files that it names.
 
     Raises:
@@ -38,6 +40,19 @@ def cleanup(store: FileStore, opened: Tables, newest: Manifest, keep_versions_fo
     store.delete(name for names in unused_shards(store, states).values() for name in names)
     store.delete(unreferenced_files(store, listing))
     opened.drop_versions({name: {state.table_versions[name] for state in states} for name in newest.table_versions})
+
+
+def is_due(store: FileStore) -> bool:
+    """Return whether there are many versions, and `cleanup` would remove at least half of them with all their files.
+
+    Each commit lists all files, so that they must not become more and more; and cleaning up reads all versions, so that
+    it must not follow each commit.
+    """
+    versions = manifest.versions(store)
+    if len(versions) < _MANY_VERSIONS:
+        return False
+    middle = store.info(manifest.name_of(versions[len(versions) // 2]))
+    return time.time() - middle.modified_ns / 1e9 > KEEP_VERSIONS_FOR_S + MARGIN_S
 
 
 def plan_cleanup(store: FileStore, newest: Manifest, keep_versions_for_s: float) -> tuple[list[str], list[str]]:

@@ -158,7 +158,8 @@ class FilePaths:
 
     def of(self, content_ids: Sequence[int] | NDArray[np.int64]) -> list[range]:
         """Return the positions of the files of each content, which ascend with the paths."""
-        begins, ends = (self.content_ids.searchsorted(content_ids, side).tolist() for side in ("left", "right"))
+        wanted = np.asarray(content_ids, np.int64)
+        begins, ends = (self.content_ids.searchsorted(wanted, side).tolist() for side in ("left", "right"))
         return [range(begin, end) for begin, end in zip(begins, ends, strict=True)]
 
     def at(self, positions: Sequence[int]) -> list[bytes]:

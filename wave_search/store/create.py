@@ -35,9 +35,8 @@ def create(directory: Path, spec: ModelSpec, settings: Settings) -> Snapshot:
     with store.lock():
         check_new(directory)  # another process may have created one since
         made = Tables.create(store, spec.dim)
-        files = [*store.list(table_checks.FOLDER)]
-        made.check_written(files)
-        written = [info.name for info in files]
+        written = [*store.names(table_checks.FOLDER)]
+        made.check_written(written, written)
         store.flush(written)
         created = manifest.now()
         first = Manifest(
@@ -67,7 +66,7 @@ def check_new(directory: Path) -> None:
     if manifest.versions(store):
         raise UsageError(f"there is an index at {store.url()} already", "Choose another folder.")
     manifest.check_not_lost(store)
-    foreign = next((info.name for info in store.list() if info.name.split("/")[0] not in _OURS), None)
+    foreign = next((name for name in store.names() if name.split("/")[0] not in _OURS), None)
     if foreign is not None:
         raise UsageError(
             f"{store.url()} is not an index and holds other files, for example {foreign}", "Choose an empty folder."

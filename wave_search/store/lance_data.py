@@ -11,7 +11,7 @@ import struct
 import time
 from typing import TYPE_CHECKING
 
-from wave_search.files import open_regular
+from wave_search.files import check_holes, open_regular
 from wave_search.store.lance_manifest import decode_fields, decode_number
 
 if TYPE_CHECKING:
@@ -24,8 +24,8 @@ counts first of buffers and then of columns; version; mark."""
 _PLACE = struct.Struct("<QQ")
 _PAGES, _COLUMN_POSITIONS, _COLUMN_SIZES = 2, 3, 4
 _PAGE_POSITIONS, _PAGE_SIZES, _PAGE_ROWS = 1, 2, 3
-_MAX_ROWS = 1 << 24
-"""Lance begins another file after about a million."""
+MAX_ROWS = 1 << 24
+"""Of a data file: compaction begins another one long before."""
 _MAX_METADATA_BYTES = 256 << 20
 _SETTLED_NS = 2_000_000_000
 _MOST_PASSED = 20_000
@@ -54,6 +54,7 @@ def check_data_file(path: Path, rows: int) -> None:
         same = status.st_dev, status.st_ino, size_bytes, status.st_mtime_ns, status.st_ctime_ns, rows
         if same in _passed:
             return
+        check_holes(file, path)
         try:
             file.seek(max(size_bytes - _FOOTER.size, 0))
             begin, columns_at, _, _, columns, _, _, magic = _FOOTER.unpack(file.read())
@@ -68,7 +69,7 @@ def check_data_file(path: Path, rows: int) -> None:
                 if not begin <= at <= at + length <= size_bytes:
                     raise ValueError(_DAMAGED)
                 found = sum(_page_rows(end, at - begin, at - begin + length))
-                if not found == rows <= _MAX_ROWS:
+                if not found == rows <= MAX_ROWS:
                     raise ValueError(f"a column of it has {found:,} rows, and the table expects {rows:,}")
                 for position, size in _buffers(end, at - begin, at - begin + length):
                     if position + size > size_bytes:

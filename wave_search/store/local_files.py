@@ -14,10 +14,11 @@ import shutil
 import socket
 import stat
 import sys
+from collections.abc import Callable
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from threading import Lock
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from wave_search.descriptors import Folder, flags, is_link, lock, open_file, read_at, unlock, write_at
 from wave_search.errors import IndexLockedError
@@ -38,6 +39,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from wave_search.errors import IndexStateError
+
+T = TypeVar("T")
+
+_View = Callable[["os.DirEntry[str]", Folder, str], T | IrregularFileError]
+"""What is listed of a file in an opened folder; the text is what its name begins with."""
 
 LOCK = "lock"
 _MAX_BYTES = 64 << 20
@@ -95,18 +101,36 @@ class LocalFiles:
 
     def list(self, folder: str = "") -> Iterator[FileInfo]:
         """List files."""
+        return self._listed(folder, _described)
+
+    def names(self, folder: str = "") -> Iterator[str]:
+        """List files by what the folders say of them."""
+        return self._listed(folder, _named)
+
+    def _listed(self, folder: str, view: _View[T]) -> Iterator[T]:
         with read_errors(self.url(folder)):
-            for found in self._files(folder):
+            for found in self._files(folder, view):
                 if isinstance(found, IrregularFileError):
                     raise found
                 yield found
+
+    def info(self, name: str) -> FileInfo:
+        """Look at a file."""
+        with (
+            read_errors(self.url(name)),
+            self._folder_of(name) as folder,
+            open_regular(self._directory / name, folder=folder) as file,
+        ):
+            check_holes(file, self._directory / name)
+            status = os.fstat(file.fileno())
+            return FileInfo(name, status.st_size, status.st_mtime_ns)
 
     def faults(self, folders: Iterable[str], files: Iterable[str]) -> Iterator[IndexStateError]:
         """Yield an error for each link, and for all else that is not a file, or a folder, where there has to be one."""
         for name, is_folder in (*((name, True) for name in folders), *((name, False) for name in files)):
             try:
                 with read_errors(self.url(name)):
-                    for found in self._files(name, is_folder=is_folder):
+                    for found in self._files(name, _described, is_folder=is_folder):
                         if isinstance(found, IrregularFileError):
                             yield refused(found)
             except FileNotFoundError:
@@ -259,8 +283,8 @@ class LocalFiles:
         finally:
             folder.close()
 
-    def _files(self, name: str, *, is_folder: bool = True) -> Iterator[FileInfo | IrregularFileError]:
-        """List the files below a name, and what is neither a file nor a folder."""
+    def _files(self, name: str, view: _View[T], *, is_folder: bool = True) -> Iterator[T | IrregularFileError]:
+        """List the files below a name, as `view` returns them, and what is neither a file nor a folder."""
         parts = name_parts(name)
         try:
             if parts:
@@ -276,7 +300,7 @@ class LocalFiles:
             if is_folder and self._directory.is_dir():
                 yield IrregularFileError(error.filename, "it is a file, not a folder")
         else:
-            yield from _walk(inner, f"{name}/" if name else "")
+            yield from _walk(inner, f"{name}/" if name else "", view)
 
 
 def _remove_empty(folder: Folder) -> None:
@@ -289,7 +313,7 @@ def _remove_empty(folder: Folder) -> None:
             folder.remove_folder(name)
 
 
-def _walk(folder: Folder, prefix: str) -> Iterator[FileInfo | IrregularFileError]:
+def _walk(folder: Folder, prefix: str, view: _View[T]) -> Iterator[T | IrregularFileError]:
     """List the files of an opened folder, which is closed."""
     # Each commit lists them, there may be tens of thousands, and a Path takes ten times as long.
     with folder, folder.entries() as entries:
@@ -298,12 +322,17 @@ def _walk(folder: Folder, prefix: str) -> Iterator[FileInfo | IrregularFileError
                 yield IrregularFileError(folder.path / entry.name, "it is a symbolic link")
             elif entry.is_dir(follow_symlinks=False):
                 with suppress(FileNotFoundError):  # another process removes old versions
-                    yield from _walk(_open_folder(folder.path / entry.name, folder), f"{prefix}{entry.name}/")
+                    yield from _walk(_open_folder(folder.path / entry.name, folder), f"{prefix}{entry.name}/", view)
             elif not entry.is_file(follow_symlinks=False):
                 yield IrregularFileError(folder.path / entry.name, "it is not a regular file")
             else:
                 with suppress(FileNotFoundError):
-                    yield _described(entry, folder, prefix)
+                    yield view(entry, folder, prefix)
+
+
+def _named(entry: os.DirEntry[str], _: Folder, prefix: str) -> str:
+    """Return the name of a file in an opened folder."""
+    return prefix + entry.name
 
 
 def _described(entry: os.DirEntry[str], folder: Folder, prefix: str) -> FileInfo | IrregularFileError:

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 FOLDER = "manifest"
-FORMAT_VERSION = 5
+FORMAT_VERSION = 6
 _FOLDER_NAME = re.compile(r"[0-9A-Za-z][0-9A-Za-z-]*")
 _FIRST_YEAR, _LAST_YEAR = 1970, 9000
 _NAME = re.compile(rf"{FOLDER}/([0-9]{{12}})\.json")
@@ -88,7 +88,7 @@ def versions(store: FileStore) -> list[int]:
     Raises:
         IndexStateError: the files cannot be listed.
     """
-    matches = (_NAME.fullmatch(info.name) for info in store.list(FOLDER))
+    matches = map(_NAME.fullmatch, store.names(FOLDER))
     return sorted(int(match[1]) for match in matches if match)
 
 
@@ -99,8 +99,7 @@ def newest_file(store: FileStore) -> FileInfo | None:
 
 def unpublished(store: FileStore) -> list[str]:
     """Return the names of manifests that were started and never published, or are being written right now."""
-    names = (info.name for info in store.list(FOLDER))
-    return sorted(name for name in names if is_temporary(name.removeprefix(f"{FOLDER}/")))
+    return sorted(name for name in store.names(FOLDER) if is_temporary(name.removeprefix(f"{FOLDER}/")))
 
 
 def is_made(name: str) -> bool:
@@ -139,7 +138,7 @@ def check_not_lost(store: FileStore) -> None:
     Raises:
         IndexCorruptError: it has.
     """
-    if any("/data/" in info.name for info in store.list(table_checks.FOLDER)):
+    if any("/data/" in name for name in store.names(table_checks.FOLDER)):
         cause = f"{store.url(FOLDER)} is missing, the list of what belongs to the index"
         raise IndexCorruptError(cause, RESTORE)
 
@@ -285,7 +284,7 @@ def _check_values(manifest: Manifest) -> None:
             _check_range("score_stats.std", stats.std, _SMALLEST_STD, _MAX_SCORE)
     for tuning in manifest.tunings:
         _check_range("tunings.recall", tuning.recall, 0, 1)
-        _check_range("tunings.tail", tuning.tail or 0.0, 0, 1)
+        _check_range("tunings.tail", tuning.tail, 0, 1)
         _check_range("tunings.target", tuning.target, 0, 1)
     for ref in structures:
         if _FOLDER_NAME.fullmatch(ref.name) is None:

@@ -97,14 +97,14 @@ class Tuning:
     """Number of the best candidates by their codes that are scored exactly."""
     recall: float
     """Measured recall@10."""
+    tail: float
+    """Recall@10 of the worst tenth of the queries: their 10th percentile."""
     target: float
     """Target recall@10."""
     vectors: int
     """Number of vectors in the shards at that time."""
     measured: str
     """Time of the measurement: UTC, ISO 8601."""
-    tail: float | None = None
-    """Recall@10 of the worst tenth of the queries: their 10th percentile. None in indexes of before it was measured."""
 
     @property
     def is_exact(self) -> bool:

@@ -79,15 +79,21 @@ def open_snapshot(directory: Path) -> Snapshot:
 class Snapshot:
     """An immutable view of one manifest version. Safe to share between threads.
 
+    Args:
+        store: the files of the index.
+        state: the manifest of this version.
+        tables: at this version; None to open them.
+
     Attributes:
         store: the files of the index.
         manifest: the content of this version.
     """
 
-    def __init__(self, store: FileStore, state: Manifest) -> None:
+    def __init__(self, store: FileStore, state: Manifest, tables: Tables | None = None) -> None:
         self.store = store
         self.manifest = state
-        self._tables = Tables.open(store, state.model.dim, state.table_versions, manifest.name_of(state.version))
+        pin = manifest.name_of(state.version)
+        self._tables = tables or Tables.open(store, state.model.dim, state.table_versions, pin)
 
     @property
     def dir(self) -> Path:

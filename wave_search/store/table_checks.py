@@ -6,17 +6,19 @@ Which files are those of the tables, which versions there are, and whether manif
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from wave_search.errors import IndexCorruptError, IndexStateError
-from wave_search.store.files import DISTRUST, RESTORE
+from wave_search.files import IrregularFileError
+from wave_search.store.files import DISTRUST, RESTORE, read_errors, refused
 from wave_search.store.lance_data import check_data_file
 from wave_search.store.lance_manifest import ForeignFieldError, check_manifest
 from wave_search.store.schema import NAMES
 from wave_search.store.table_errors import LANCE_FOLDER
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from wave_search.store.files import FileStore
     from wave_search.store.lance_manifest import DataFile
@@ -31,7 +33,12 @@ _MADE = re.compile(
     rf"(([0-9a-f-]+\.(lance|manifest|txn|arrow|bin)|{re.escape(HINT)})(#[0-9]+)?|\.tmp[0-9A-Za-z]{{6}})"
 )
 """The last two are those of files that a crash left unfinished."""
-_VERSION = re.compile(r"/([0-9]{20})\.manifest$")
+_FOLDERS = frozenset(
+    f"{FOLDER}/{table}.lance{inner}"
+    for table in NAMES
+    for inner in ("", "/data", "/_versions", "/_transactions", "/_deletions")
+)
+_VERSION = re.compile(rf"{FOLDER}/([^/]+)\.lance/_versions/([0-9]{{20}})\.manifest")
 _FOREIGN = re.compile(
     rf"{FOLDER}/(_.*|[^/]+\.lance/(tree/.*|_(?!versions/|transactions/|deletions/).*"
     r"|_versions/(?![0-9]{20}\.manifest).*\.manifest))"
@@ -51,46 +58,67 @@ def is_hint(name: str) -> bool:
 
 def later_versions(store: FileStore, versions: Mapping[str, int]) -> list[str]:
     """Return the files of table versions that were written after the given ones."""
-    return [name for table, version in versions.items() for found, name in versions_of(store, table) if found > version]
+    names = version_names(store)
+    return [name for table, version in versions.items() for found, name in names[table].items() if found > version]
 
 
 def has_versions(store: FileStore, versions: Mapping[str, int]) -> bool:
     """Return whether there is a file for the given version of each table."""
-    return all(version in dict(versions_of(store, table)) for table, version in versions.items())
+    names = version_names(store)
+    return all(version in names[table] for table, version in versions.items())
 
 
-def versions_of(store: FileStore, table: str) -> Iterator[tuple[int, str]]:
-    """Return the versions of a table, each with its file."""
-    for info in store.list(f"{FOLDER}/{table}.lance/_versions"):
-        if found := _VERSION.search(info.name):
-            yield _LAST_NAME - int(found[1]), info.name
+def version_names(store: FileStore, names: Iterable[str] | None = None) -> dict[str, dict[int, str]]:
+    """Return the file of each version of each table.
+
+    Args:
+        store: the files of the index.
+        names: of all files of the tables; None to list them.
+    """
+    found: dict[str, dict[int, str]] = {table: {} for table in NAMES}
+    for name in store.names(FOLDER) if names is None else names:
+        if (match := _VERSION.fullmatch(name)) and match[1] in found:
+            found[match[1]][_LAST_NAME - int(match[2])] = name
+    return found
 
 
-def check_plain(store: FileStore) -> bool:
+def check_plain(store: FileStore) -> frozenset[str]:
     """Check that there is nothing below the folder of the tables by which Lance would leave it, such as a link.
 
     Returns:
-        Whether there are any files.
+        The names of the files.
 
     Raises:
         IndexCorruptError: there is a file that Lance would use although it has not written it for us.
         IndexStateError: there is a link, or something else that is no file.
     """
-    names = [info.name for info in store.list(FOLDER)]
-    if strange := next((name for name in names if _FOREIGN.fullmatch(name)), None):
+    names = frozenset(store.names(FOLDER))
+    if strange := min((name for name in names if _FOREIGN.fullmatch(name)), default=None):
         raise IndexCorruptError(f"{store.url(strange)} is not a file of this index", DISTRUST)
-    return bool(names)
+    if file := min(names & _FOLDERS, default=None):
+        raise refused(IrregularFileError(store.url(file), "it is a file, not a folder"))
+    for name in names:
+        if "/_deletions/" in name:  # other files are looked at when they are opened here, before Lance does
+            with suppress(FileNotFoundError):  # another process removes old versions
+                store.info(name)
+    return names
 
 
-def check_versions(store: FileStore, since: Mapping[str, int]) -> None:
+def check_versions(store: FileStore, since: Mapping[str, int], names: Iterable[str] | None = None) -> None:
     """Check the files of each table's versions from a given one on. Lance opens the given and the latest.
+
+    Args:
+        store: the files of the index.
+        since: the version of each table.
+        names: of all files of the tables; None to list them.
 
     Raises:
         IndexCorruptError: one is damaged, or refers to files elsewhere.
         IndexStateError: one cannot be read now.
     """
+    found = version_names(store, names)
     for table, first in since.items():
-        for version, name in versions_of(store, table):
+        for version, name in found[table].items():
             if version > first:
                 _data_files(store, name)  # of the later ones, no data are read
             elif version == first:
@@ -100,8 +128,9 @@ def check_versions(store: FileStore, since: Mapping[str, int]) -> None:
 
 def faults(store: FileStore, versions: Mapping[str, int]) -> Iterator[IndexStateError]:
     """Yield an error for each file of the given versions for which `check_versions` raises one."""
+    names = version_names(store)
     for table, version in versions.items():
-        if name := dict(versions_of(store, table)).get(version):
+        if name := names[table].get(version):
             yield from _faults(store, table, name)
 
 
@@ -114,8 +143,9 @@ def _faults(store: FileStore, table: str, name: str) -> Iterator[IndexStateError
     for file, expected in sorted(data_files.items()):
         path = f"{FOLDER}/{table}.lance/data/{file}"
         try:
-            check_data_file(store.local_path(path), expected.rows)
-        except (FileNotFoundError, IsADirectoryError):
+            with read_errors(store.url(path)):
+                check_data_file(store.local_path(path), expected.rows)
+        except FileNotFoundError:
             continue  # Lance reports it if it is needed
         except ValueError as error:
             yield IndexCorruptError(f"{store.url(path)} is damaged: {error}", RESTORE)

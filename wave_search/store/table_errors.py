@@ -55,8 +55,7 @@ def check_pin(store: FileStore, pin: str) -> None:
     Raises:
         IndexStateError: the file `pin`, which keeps what belongs to it from being removed, is gone.
     """
-    folder = pin.rpartition("/")[0]
-    if all(info.name != pin for info in store.list(folder)):
+    if pin not in store.names(pin.rpartition("/")[0]):
         cause = f"the version of {store.url()} that was opened has been removed"
         raise IndexStateError(cause, "Open it again, or call refresh().")
 

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import sys
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from wave_search.errors import IndexCorruptError, IndexStateError
+from wave_search.store import tiers
 from wave_search.store.files import DISTRUST, write_error
+from wave_search.store.lance_data import MAX_ROWS
 from wave_search.store.lance_manifest import ForeignFieldError, check_manifest
 from wave_search.store.schema import NAMES, OPTIONAL, schemas
 from wave_search.store.table_checks import (
@@ -20,7 +22,7 @@ from wave_search.store.table_checks import (
     check_versions,
     has_versions,
     later_versions,
-    versions_of,
+    version_names,
 )
 from wave_search.store.table_errors import read_errors, write_errors
 
@@ -28,12 +30,27 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
 
-    from wave_search.store.files import FileInfo, FileStore
+    from wave_search.store.files import FileStore
 
 _VALUES_PER_DELETE = 10_000
+_FULL_ROWS = 1 << 20
+"""A fragment of so many rows is compacted only for its deleted rows."""
 _SMALL_ROWS = 100_000
 """Number of rows below which a fragment is small."""
-_NOW, _MARGIN = timedelta(milliseconds=1), timedelta(hours=2)
+_NOW = timedelta(milliseconds=1)
+MARGIN_S = 7200.0
+"""Seconds for which the files of a version stay longer than its manifest."""
+
+
+class Suffix(NamedTuple):
+    """The last fragments of a table, which are to be merged."""
+
+    start: int
+    """The position of the first."""
+    rows: int
+    """With deleted ones."""
+    files: tuple[str, ...]
+    """The names of their files."""
 
 
 class Tables:
@@ -41,10 +58,14 @@ class Tables:
 
     Attributes:
         place: their location, for messages.
+        names: the names of all files when they were opened.
     """
 
-    def __init__(self, store: FileStore, tables: Mapping[str, Any], pin: str | None) -> None:
+    def __init__(
+        self, store: FileStore, tables: Mapping[str, Any], pin: str | None, names: frozenset[str] = frozenset()
+    ) -> None:
         self.place = store.url(FOLDER)
+        self.names = names
         self._store = store
         self._tables = {**tables}
         self._pin = pin
@@ -85,7 +106,7 @@ class Tables:
         """
         try:
             with read_errors(store, pin):
-                tables = _opened(store, versions)
+                names, tables = _checked(store, versions), _opened(store, versions)
                 found = {name: table.schema for name, table in tables.items()}
         except IndexCorruptError as error:
             # Lance looks at the latest version too, which may be an empty file after a power failure.
@@ -96,7 +117,7 @@ class Tables:
         for name, expected in schemas(dim).items():
             if not found[name].equals(expected):
                 raise IndexCorruptError(f"the table {name} in {store.url(FOLDER)} has other columns", DISTRUST)
-        return cls(store, tables, pin)
+        return cls(store, tables, pin, names)
 
     @classmethod
     def open_for_writing(cls, store: FileStore, dim: int, versions: Mapping[str, int], pin: str) -> Tables:
@@ -107,17 +128,22 @@ class Tables:
             IndexStateError: as for `open`; or the disk cannot be written.
         """
         try:
-            pinned = cls.open(store, dim, versions, pin)
+            opened = cls.open(store, dim, versions, pin)
         except IndexCorruptError:
             if not (later := later_versions(store, versions)):
                 raise
             store.delete(later)
-            pinned = cls.open(store, dim, versions, pin)
-        for name, table in pinned._tables.items():
-            with pinned._writing(name):
+            opened = cls.open(store, dim, versions, pin)
+        for name, table in opened._tables.items():
+            with opened._writing(name):
                 if table.latest_version != versions[name]:
                     table.restore()
-        return pinned
+        return opened
+
+    def for_reading(self, versions: Mapping[str, int], pin: str) -> Tables:
+        """Return the tables at some versions that were checked, by `open` or by `check_written`. See `open`."""
+        with read_errors(self._store, pin):
+            return Tables(self._store, _opened(self._store, versions), pin)
 
     def versions(self) -> dict[str, int]:
         """Return the version that each table is at."""
@@ -144,8 +170,33 @@ class Tables:
         with self._reading(name):
             return int(self._tables[name].count_rows(where))
 
+    def mergeable(self) -> dict[str, Suffix]:
+        """Return the last fragments of tables that `merge` should merge: each append adds one, see `tiers`."""
+        found = {}
+        for name, table in self._tables.items():
+            with self._reading(name):
+                fragments = [one.metadata for one in table.get_fragments()]
+            if count := tiers.due([one.physical_rows for one in fragments]):
+                folder, last = f"{FOLDER}/{name}.lance", fragments[-count:]
+                files = (
+                    *(f"{folder}/data/{file.path}" for one in last for file in one.files),
+                    *(f"{folder}/{one.deletion_file.path(one.id)}" for one in last if one.deletion_file),
+                )
+                found[name] = Suffix(len(fragments) - count, sum(one.physical_rows for one in last), files)
+        return found
+
+    def merge(self, suffixes: Mapping[str, Suffix]) -> None:
+        """Merge the last fragments of each table into one. Rows keep their order.
+
+        Raises:
+            IndexStateError: the disk cannot be written.
+        """
+        for name, suffix in suffixes.items():
+            with self._writing(name):
+                _merge(self._tables[name], suffix.start)
+
     def fragments(self) -> dict[str, int]:
-        """Return the number of small fragments of each table: each append adds one, until `compact`."""
+        """Return the number of small fragments of each table, which `compact` merges."""
         numbers = {}
         for name, table in self._tables.items():
             with self._reading(name):
@@ -180,16 +231,19 @@ class Tables:
         with self._writing(name):
             self._tables[name].delete("true")
 
-    def check_written(self, made: Iterable[FileInfo]) -> None:
+    def check_written(self, names: Iterable[str], made: Collection[str]) -> None:
         """Check that new files are complete: Lance does not notice if the end of one could not be written.
+
+        Args:
+            names: of all files of the tables.
+            made: those that are new.
 
         Raises:
             IndexStateError: one is not, as on a full disk; or this version of Lance writes what is not known here.
         """
-        found = {info.name: info.size_bytes for info in made}
+        files = version_names(self._store, names)
         for name, version in self.versions().items():
-            folder = f"{FOLDER}/{name}.lance"
-            written = dict(versions_of(self._store, name))[version]
+            folder, written = f"{FOLDER}/{name}.lance", files[name][version]
             try:
                 expected = check_manifest(self._store.get(written))
             except ForeignFieldError as error:
@@ -197,12 +251,13 @@ class Tables:
                 raise IndexStateError(f"{self._store.url(written)} is unknown here: {error}", remedy) from error
             except ValueError as error:
                 raise write_error(self._store.url(written), f"{error}; is the disk full?") from error
-            for file, (size_bytes, _) in expected.items():
-                found_bytes = found.get(f"{folder}/data/{file}", size_bytes)
+            for file in {f"{folder}/data/{one}" for one in expected} & {*made}:
+                size_bytes = expected[file.rpartition("/")[2]].size_bytes
+                found_bytes = self._store.info(file).size_bytes
                 if found_bytes != size_bytes:
                     cause = f"{found_bytes:,} of {size_bytes:,} bytes were written; is the disk full?"
-                    raise write_error(self._store.url(f"{folder}/data/{file}"), cause)
-            if any(one.startswith(f"{folder}/_deletions/") for one in found):
+                    raise write_error(self._store.url(file), cause)
+            if any(one.startswith(f"{folder}/_deletions/") for one in made):
                 try:  # they have no size in the manifest, but are read with any column
                     self.read(name, self._tables[name].schema.names[:1])
                 except IndexCorruptError as error:
@@ -210,7 +265,9 @@ class Tables:
         self._checked = self.versions()
 
     def compact(self) -> bool:
-        """Compact small fragments of each table, and those with many deleted rows. Rows keep their order.
+        """Merge small fragments of each table, and those with many deleted rows, with all that follow them.
+
+        Rows keep their order: Lance puts a fragment that it has rewritten behind all others.
 
         Returns:
             Whether there was anything to do.
@@ -219,21 +276,22 @@ class Tables:
             IndexCorruptError: a version of a table is damaged.
             IndexStateError: the disk cannot be written.
         """
+        from lance.optimize import Compaction
+
         self.check_all_versions()  # Lance reads them for it
         versions = self.versions()
         for name, table in self._tables.items():
             with self._writing(name):
-                before = 0
-                # One pass may leave fragments that the next one compacts. A pass without any creates no version.
-                while table.version != before:
-                    before = table.version
-                    table.optimize.compact_files()
+                planned = Compaction.plan(table, {"target_rows_per_fragment": _FULL_ROWS}).tasks
+                if chosen := {fragment.id for task in planned for fragment in task.fragments}:
+                    ids = [fragment.fragment_id for fragment in table.get_fragments()]
+                    _merge(table, min(map(ids.index, chosen)))
         return self.versions() != versions
 
     def drop_versions(self, kept: Mapping[str, Collection[int]]) -> None:
         """Remove old versions of each table, except those in `kept`, which must include the current one.
 
-        Must be called after `compact`, with nothing uncommitted: only the newest version is certain to be kept.
+        Must be called with nothing uncommitted: only the newest version is certain to be kept.
 
         Raises:
             IndexStateError: the disk cannot be written.
@@ -245,7 +303,7 @@ class Tables:
                 else:
                     # Lance goes by dates, in local time, which may be off by an hour when clocks are put back.
                     made = min(one["timestamp"] for one in table.versions() if one["version"] in kept[name])
-                    age = max(datetime.now() - made, timedelta(0)) + _MARGIN
+                    age = max(datetime.now() - made, timedelta(0)) + timedelta(seconds=MARGIN_S)
                 table.cleanup_old_versions(older_than=age)
 
     def check_all_versions(self) -> None:
@@ -307,14 +365,30 @@ def import_pyarrow_alone() -> None:
         sys.meta_path.remove(_NoPandas)
 
 
+def _checked(store: FileStore, versions: Mapping[str, int]) -> frozenset[str]:
+    """Check what Lance reads, and return the names of all files."""
+    names = check_plain(store)
+    if not names:
+        raise FileNotFoundError("there is no such folder")
+    check_versions(store, versions, names)
+    return names
+
+
 def _opened(store: FileStore, versions: Mapping[str, int]) -> dict[str, Any]:
     """Open all tables at their versions."""
-    if not check_plain(store):
-        raise FileNotFoundError("there is no such folder")
-    check_versions(store, versions)
     import lance
 
     return {name: lance.dataset(_url(store, name), version=versions[name]) for name in NAMES}
+
+
+def _merge(table: Any, start: int) -> None:
+    """Rewrite the fragments from a position on as one, or only the last of them if they have too many rows for one."""
+    fragments = [one.metadata for one in table.get_fragments()]
+    while sum(one.physical_rows for one in fragments[start:]) >= MAX_ROWS:
+        start += 1
+    rows = sum(one.physical_rows for one in fragments[start:])
+    others = [one.id for one in fragments[:start]]
+    table.optimize.compact_files(target_rows_per_fragment=rows + 1, excluded_fragment_ids=others)
 
 
 def one_of(column: str, values: Sequence[int] | Sequence[bytes]) -> str:

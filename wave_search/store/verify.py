@@ -71,7 +71,7 @@ def _problems(store: FileStore) -> list[Problem]:
         listing = checksums.read(store, state.table_checksums)
         # First what stops other commands, in their words; Lance may crash on damaged files.
         faults = [*islice(table_checks.faults(store, state.table_versions), 1)]
-        faults = faults or [*checksums.faults(store, listing)]
+        faults = faults or [*checksums.faults(store, listing.files)]
         found = [_problem(error) for error in faults]
         if not found:
             found = [*_check_meaning(Snapshot(store, state))]

@@ -11,7 +11,7 @@ import numpy as np
 
 from wave_search.errors import IndexStateError
 from wave_search.store import checksums, manifest, schema, table_checks
-from wave_search.store.cleanup import KEEP_VERSIONS_FOR_S, cleanup
+from wave_search.store.cleanup import KEEP_VERSIONS_FOR_S, cleanup, is_due
 from wave_search.store.local_files import LocalFiles
 from wave_search.store.overlay import Overlay, dead_contents
 from wave_search.store.rows import CodebookRef, ShardRef
@@ -21,7 +21,7 @@ from wave_search.store.tables import Tables
 from wave_search.store.write_buffer import WriteBuffer
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from wave_search.store.manifest import Manifest
@@ -40,11 +40,9 @@ if TYPE_CHECKING:
 _CHANGES_KEPT = 100_000
 """Maximum number of changed files and contents kept as objects of 0.5 kB, before all are reread as columns."""
 _FEW_FRAGMENTS, _MANY_FRAGMENTS = 128, 1_000
-"""A fragment costs each later commit 0.15 ms, and checking and rewriting a segment takes 0.04 ms. So n fragments, which
-have cost n^2 / 2 times the former, justify rewriting n^2 segments. Lance rewrites only the last million; all are
-checked."""
-_MOST_REWRITTEN = 1_000_000
-"""Lance compacts to fragments of this many rows, and does not touch those again."""
+"""Small commits between large ones leave fragments that are not the last ones. A fragment costs each later commit 0.15
+ms, and checking and rewriting a segment takes 0.04 ms. So n fragments, which have cost n^2 / 2 times the former,
+justify rewriting n^2 segments."""
 
 
 class Writer:
@@ -81,15 +79,20 @@ class Writer:
         with ExitStack() as held:
             held.enter_context(self._store.lock())
             state = manifest.newest(self._store)
-            self._on_disk = set(self._store.list(table_checks.FOLDER))
             pin = manifest.name_of(state.version)
             self._tables = Tables.open_for_writing(self._store, state.model.dim, state.table_versions, pin)
-            self.snapshot = Snapshot(self._store, state)
+            self._on_disk = self._tables.names
+            self.snapshot = self._reading(state)
             self._read()
             self._usable = True
             self._begin(state)
             self._held = held.pop_all()
         return self
+
+    def _reading(self, state: Manifest) -> Snapshot:
+        """Return a snapshot of a version whose tables were checked."""
+        tables = self._tables.for_reading(state.table_versions, manifest.name_of(state.version))
+        return Snapshot(self._store, state, tables)
 
     def _read(self) -> None:
         """Read the files and contents that changes are applied on top of."""
@@ -265,21 +268,16 @@ class Writer:
             IndexStateError: the disk is full or read-only.
         """
         self.commit()
-        return self._compact(self._compare())
-
-    def _compare(self) -> checksums.Listing:
-        return checksums.compare(self._store, self._committed.table_checksums)
-
-    def _compact(self, listing: checksums.Listing) -> Snapshot:
+        listing = checksums.compare(self._store, self._committed.table_checksums)
         if not listing.versions:
-            self._on_disk = set()  # all files are listed as new
+            self._on_disk = frozenset()  # all files are listed as new
         with self._changing():
             if self._tables.compact() or len(listing.versions) != 1:
-                self._publish(listing.files)
+                self._publish(listing)
         return self.snapshot
 
     def cleanup(self, keep_versions_for_s: float) -> None:
-        """Remove versions replaced at least `keep_versions_for_s` ago, and unused files. Call `compact` first.
+        """Remove versions replaced at least `keep_versions_for_s` ago, and unused files.
 
         Readers that opened such a version cannot read it any more.
 
@@ -294,50 +292,62 @@ class Writer:
         return len(manifest.versions(self._store)) - 1
 
     def _cleanup(self, keep_versions_for_s: float) -> None:
+        self._tables.check_all_versions()  # Lance reads them for it
         with self._changing():
-            # Lance compacts before it removes versions, and is certain to keep only its latest one.
-            if self._tables.compact():
-                self._publish()
             cleanup(self._store, self._tables, self._committed, keep_versions_for_s)
 
     def compact_if_fragmented(self) -> Snapshot:
-        """Compact and clean up if commits have left many fragments: each commit and each opening reads all of them.
+        """Merge fragments where commits have left enough of them, and clean up where many versions are old.
 
-        Must be called with nothing pending. Versions that were replaced less than `KEEP_VERSIONS_FOR_S` ago stay. Where
+        Must be called with nothing pending, after each commit: the last fragments are merged in tiers, so that it does
+        a bounded amount of work for each. Versions that were replaced less than `KEEP_VERSIONS_FOR_S` ago stay. Where
         the disk has no room for both the old fragments and the new, or a list of checksums is lost, nothing happens:
         `compact` raises an error that names the cause.
 
         Raises:
-            IndexCorruptError: see `compact`.
+            IndexCorruptError: a file that would be rewritten is damaged.
             IndexStateError: the disk is full or read-only.
         """
-        rows = self._tables.count(schema.SEGMENTS)
-        is_fragmented = max(self._tables.fragments().values()) > min(
-            max(_FEW_FRAGMENTS, math.isqrt(rows)), _MANY_FRAGMENTS
-        )
-        vectors_bytes = 2 * self._committed.model.dim * min(rows, _MOST_REWRITTEN)
-        if is_fragmented and self._store.free_bytes() > 2 * vectors_bytes:
-            listing = self._compare()
+        rows, fragments = self._tables.count(schema.SEGMENTS), max(self._tables.fragments().values())
+        if fragments > min(max(_FEW_FRAGMENTS, math.isqrt(rows)), _MANY_FRAGMENTS):
+            self._rewrite(rows, None, self._tables.compact)
+        elif last := self._tables.mergeable():
+            rows = last[schema.SEGMENTS].rows if schema.SEGMENTS in last else 0
+            files = [name for suffix in last.values() for name in suffix.files]
+            self._rewrite(rows, files, lambda: self._tables.merge(last))
+        if is_due(self._store):
+            listing = checksums.existing(self._store, self._committed.table_checksums)
             if listing.versions:
-                self._compact(listing)
+                with self._changing():
+                    self._publish(listing)
                 self._cleanup(KEEP_VERSIONS_FOR_S)
         return self.snapshot
 
-    def _publish(self, known: Mapping[str, str] | None = None) -> Snapshot:
-        """Commit the current state of the tables. With `known` digests, start a new chain of checksum lists."""
-        before, self._on_disk = self._on_disk, set(self._store.list(table_checks.FOLDER))
-        new = self._on_disk - before
-        self._tables.check_written(new)
-        made = sorted(info.name for info in new)
+    def _rewrite(self, segments: int, files: Sequence[str] | None, rewrite: Callable[[], object]) -> None:
+        """Rewrite some files of the tables, or all, if they are intact and there is twice the room of the vectors."""
+        if self._store.free_bytes() > 2 * 2 * self._committed.model.dim * segments:
+            listing = checksums.compare(self._store, self._committed.table_checksums, files)
+            if listing.versions:
+                with self._changing():
+                    rewrite()
+                    self._publish(listing)
+
+    def _publish(self, replaced: checksums.Listing | None = None) -> Snapshot:
+        """Commit the current state of the tables, with a list of checksums that may replace earlier ones."""
+        before, self._on_disk = self._on_disk, frozenset(self._store.names(table_checks.FOLDER))
+        made = sorted(self._on_disk - before)
+        self._tables.check_written(self._on_disk, made)
         self._store.flush(made)
         version, listed = self._committed.version + 1, self._committed.table_checksums
-        if made or known is not None:
-            listed = checksums.add(self._store, version, made, listed if known is None else None, known)
+        if replaced is not None:
+            listed = checksums.add(self._store, version, made, replaced.before, replaced.files)
+        elif made:
+            listed = checksums.add(self._store, version, made, listed)
         state = replace(self._next, version=version, created=manifest.now(), table_checksums=listed)
         state = replace(state, table_versions=self._tables.versions())
         manifest.publish(self._store, state)
         self._begin(state)
-        self.snapshot = Snapshot(self._store, state)
+        self.snapshot = self._reading(state)
         return self.snapshot
 
     @contextmanager
