@@ -7,25 +7,24 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
+from typing import Any
 
 import huggingface_hub.constants
 import numpy as np
 import pytest
 import torch
 from PIL import Image
-from sentence_transformers import SentenceTransformer
 
 import wave_search as ws
 from tests.conftest import Called
 from tests.film_numbers import OPTIONS, RECORDED, numbers
 from tests.media_decoding import KeptDecoders
 from tests.media_factory import write_sound, write_video
-from tests.sentence_models import PROMPTS, write_clap, write_clip, write_gemma, write_qwen, write_text
 from wave_search.errors import CheckpointError, IndexMismatchError, ModelError, UsageError
 from wave_search.models import LoadOptions, load
 from wave_search.models.catalogue import EMBEDDING_GEMMA
-from wave_search.models.sentence_transformers import family, films
+from wave_search.models.sentence_transformers import family
 from wave_search.models.sentence_transformers.embedder import open_model
 from wave_search.models.sentence_transformers.inputs import Inputs
 from wave_search.models.sources import resolve
@@ -46,18 +45,32 @@ def decoders(kept_decoders: KeptDecoders) -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_clip(tmp_path_factory.mktemp("clip"))
+def models() -> ModuleType:
+    """What writes models. Imported when it is needed: it takes as long as the imports of all other tests together."""
+    from tests import sentence_models
+
+    return sentence_models
+
+
+def their(folder: Path) -> Any:
+    from sentence_transformers import SentenceTransformer
+
+    return SentenceTransformer(str(folder), device="cpu")
 
 
 @pytest.fixture(scope="module")
-def clap(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_clap(tmp_path_factory.mktemp("clap"))
+def clip(models: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return Path(models.write_clip(tmp_path_factory.mktemp("clip")))
 
 
 @pytest.fixture(scope="module")
-def text(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_text(tmp_path_factory.mktemp("text"))
+def clap(models: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return Path(models.write_clap(tmp_path_factory.mktemp("clap")))
+
+
+@pytest.fixture(scope="module")
+def text(models: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return Path(models.write_text(tmp_path_factory.mktemp("text")))
 
 
 @pytest.fixture(scope="module")
@@ -72,11 +85,14 @@ def media(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def gemma(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_gemma(tmp_path_factory.mktemp("gemma"))
+def gemma(models: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return Path(models.write_gemma(tmp_path_factory.mktemp("gemma")))
 
 
+@pytest.mark.usefixtures("models")  # transformers finds its own classes only if these are imported before ours
 def test_films_are_prepared_without_torchvision_as_with_it() -> None:
+    from wave_search.models.sentence_transformers import films
+
     for name, recorded in json.loads(RECORDED.read_text()).items():
         made = numbers(getattr(films, name)(**OPTIONS[name]))
         assert made.keys() == recorded.keys()
@@ -117,8 +133,8 @@ def test_embedding_gemma_2_by_its_name(gemma: Path, tmp_path: Path, monkeypatch:
     model.embed([Clip("<|video|> of <|image|>"), Clip(waveform=Waveform(SAMPLES[:9], 16_000))])
 
 
-def test_qwen_2_5_omni(tmp_path: Path) -> None:
-    model = load(str(write_qwen(tmp_path)), CPU)
+def test_qwen_2_5_omni(models: ModuleType, tmp_path: Path) -> None:
+    model = load(str(models.write_qwen(tmp_path)), CPU)
     assert model.spec.modalities == (TEXT, IMAGE, AUDIO, VIDEO, AV)
     assert (model.spec.sampling.numbers["frame_interval_s"], model.spec.sampling.numbers["max_frames"]) == (0.5, 32)
     (first, other), (alone,) = model.embed([CLIP, OTHER]), model.embed([CLIP])
@@ -128,7 +144,7 @@ def test_qwen_2_5_omni(tmp_path: Path) -> None:
 
 
 def test_texts_and_pictures(clip: Path, media: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    theirs = SentenceTransformer(str(clip), device="cpu")
+    theirs = their(clip)
     with Image.open(media / "red.png") as picture:
         items = [[{"image": picture.convert("RGB")}], [{"text": "red.png"}]]
         expected = np.concatenate([theirs.encode(each, normalize_embeddings=True) for each in items])
@@ -150,7 +166,7 @@ def test_texts_and_pictures(clip: Path, media: Path, tmp_path: Path, monkeypatch
 
 
 def test_a_long_sound_is_the_mean_of_what_the_model_takes_at_once(clap: Path) -> None:
-    theirs = SentenceTransformer(str(clap), device="cpu")
+    theirs = their(clap)
     samples = np.random.default_rng(0).normal(scale=0.1, size=32_000).astype(np.float32)
     parts = [{"audio": {"array": part, "sampling_rate": 16_000}} for part in np.split(samples, 2)]
     expected = theirs.encode(parts, normalize_embeddings=True).sum(axis=0)
@@ -163,10 +179,10 @@ def test_a_long_sound_is_the_mean_of_what_the_model_takes_at_once(clap: Path) ->
         model.embed([Clip(image=np.zeros((32, 32, 3), np.uint8))])
 
 
-def test_queries_and_documents(text: Path, media: Path, tmp_path: Path) -> None:
-    theirs = SentenceTransformer(str(text), device="cpu")
-    query = theirs.encode([PROMPTS["query"] + "red"], normalize_embeddings=True)[0]
-    document = theirs.encode([PROMPTS["document"] + "red"], normalize_embeddings=True)[0]
+def test_queries_and_documents(models: ModuleType, text: Path, media: Path, tmp_path: Path) -> None:
+    theirs = their(text)
+    query = theirs.encode([models.PROMPTS["query"] + "red"], normalize_embeddings=True)[0]
+    document = theirs.encode([models.PROMPTS["document"] + "red"], normalize_embeddings=True)[0]
     with ws.load_embedder(str(text), load=CPU) as ours:
         assert ours.spec.has_roles
         assert ours.encode("red") @ query == pytest.approx(1, abs=1e-5)
