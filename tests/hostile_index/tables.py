@@ -194,6 +194,7 @@ TABLES: dict[str, Builder] = {
     "a table with a version of another name": _added(f"{_TABLE}/_versions/99.manifest"),
     "tables with a catalogue": _added("lance/__manifest.lance/_versions/18446744073709551600.manifest"),
     "a sparse data file of a terabyte": _sparse("lance/segments.lance/data/*.lance"),
+    "a sparse hint of a terabyte": _sparse("lance/files.lance/_versions/latest_version_hint.json"),
     "a sparse version of a terabyte": lambda index, _home: os.truncate(
         min((index / _TABLE / "_versions").glob("*.manifest")), 1 << 40
     ),

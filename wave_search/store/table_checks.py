@@ -98,7 +98,8 @@ def check_plain(store: FileStore) -> frozenset[str]:
     if file := min(names & _FOLDERS, default=None):
         raise refused(IrregularFileError(store.url(file), "it is a file, not a folder"))
     for name in names:
-        if "/_deletions/" in name:  # other files are looked at when they are opened here, before Lance does
+        # Others are looked at when they are opened here, before Lance does.
+        if "/_deletions/" in name or is_hint(name):
             with suppress(FileNotFoundError):  # another process removes old versions
                 store.info(name)
     return names
