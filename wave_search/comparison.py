@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from wave_search.arguments import check_type
+from wave_search.arguments import check_type, names_of
 from wave_search.errors import UsageError
 from wave_search.evaluation.metrics import Figure, figure
 from wave_search.index import Index
@@ -57,7 +57,7 @@ def compare(first: Index, second: Index, texts: Iterable[str], *, k: int = 10, t
     """
     for index in (first, second):
         check_type(index, Index, "an index to compare")
-    asked = list(texts)
+    asked = list(names_of(texts, "the queries"))
     if not asked:
         raise UsageError("there is no query to compare", "Name one or more texts.")
     found = [index.search_many(asked, k=k, target=target, per_file=1) for index in (first, second)]

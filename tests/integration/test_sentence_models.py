@@ -89,7 +89,6 @@ def gemma(models: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return Path(models.write_gemma(tmp_path_factory.mktemp("gemma")))
 
 
-@pytest.mark.usefixtures("models")  # transformers finds its own classes only if these are imported before ours
 def test_films_are_prepared_without_torchvision_as_with_it() -> None:
     from wave_search.models.sentence_transformers import films
 

@@ -20,7 +20,7 @@ from tests.media_decoding import KeptDecoders
 from tests.signatures import NEVER_VALID, ODD, WRONG, Function, reading
 
 WRITERS = {"add", "create", "edit_metadata", "open", "optimize", "tag", "MetadataChange", "MetadataEdit"}
-SLOW = WRITERS | {"search", "search_many", "model_directory", "pull_model", "remove_model"}
+SLOW = WRITERS | {"migrate", "search", "search_many", "model_directory", "pull_model", "remove_model"}
 """What takes time, or asks the hub, where an odd value is valid after all; they get those that never are."""
 CALLED = {"progress", "warn", "skipped", "may_download"}
 
@@ -72,6 +72,9 @@ def functions(index: ws.Index, embedder: ws.MediaEmbedder, folder: Path) -> Iter
     yield Function("load_embedder", ws.load_embedder)
     yield Function("connect", ws.connect, {"address": "http://127.0.0.1:9"})
     yield Function("evaluate", ws.evaluate, {"dataset": folder / "no data"})
+    yield Function("migrate", ws.migrate, {"path": index.path})
+    compared = {"first": index, "second": index, "texts": ["a"], "target": "text"}
+    yield Function("compare", ws.compare, compared)
     yield Function("similarity", ws.similarity, {"a": [1.0], "b": [1.0]})
     yield Function("MediaEmbedder.encode", embedder.encode, {"items": "a"})
     yield Function("MediaEmbedder.ask", embedder.ask, clip)

@@ -84,10 +84,7 @@ def _packed_memory(media: MemoryMedia, packed: Packed) -> dict[str, Any]:
     """Return media in memory as a file, or as arrays."""
     modality = to_plain(media.modality)
     if isinstance(media.content, bytes):
-        kind = "similar" if media.modality is None else "media"
-        name = _add(media.content, packed)
-        packed.names[name] = str(media)
-        return {kind: name, "modality": modality, "start_s": None, "stop_s": None}
+        return {"bytes": _add(media.content, packed), "modality": modality}
     image, frames, sound = media.content.image, media.content.frames, media.content.waveform
     return {
         "clip": {
@@ -165,7 +162,7 @@ def _item(term: Mapping[str, Any], files: Mapping[str, Path]) -> Any:
             return _vectors(files[name].read_bytes(), dim, _modality(modality))
         case {"sound": Mapping() as sound, "picture": Mapping() as picture}:
             return AudioVideoPair(_medium(sound, files), _medium(picture, files))
-        case {"media": str()} | {"clip": Mapping()}:
+        case {"media": str()} | {"clip": Mapping()} | {"bytes": str()}:
             return _medium(term, files)
         case {"similar": str(name), "modality": modality, "start_s": start_s, "stop_s": stop_s} if name in files:
             check_range(files[name], start_s, stop_s)
@@ -182,6 +179,8 @@ def _medium(term: Mapping[str, Any], files: Mapping[str, Path]) -> MediaRef | Me
                 waveform=None if sound is None else Waveform(*_measured(sound, files)),
             )
             return read_memory(clip, _modality(modality))
+        case {"bytes": str(name), "modality": modality} if name in files:
+            return read_memory(files[name].read_bytes(), _modality(modality))
     return _media(term, files)
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 import transformers
+from transformers import processing_utils
 from transformers.feature_extraction_utils import BatchFeature
 from transformers.image_utils import OPENAI_CLIP_MEAN, OPENAI_CLIP_STD
 from transformers.models.auto.video_processing_auto import AutoVideoProcessor
@@ -32,8 +33,10 @@ if TYPE_CHECKING:
 def register() -> None:
     """Let transformers find these classes by the names of its own, if it has no torchvision for those."""
     if not is_torchvision_available():
-        # The base class needs no torchvision, but is looked up where it is only with one.
-        transformers.VideoProcessorMixin = VideoProcessorMixin
+        # The base class needs no torchvision, but is looked up where it is only with one: in a module that is another
+        # object than the package if parts of the package were imported before.
+        for module in (transformers, processing_utils.transformers_module):
+            module.VideoProcessorMixin = VideoProcessorMixin
         AutoVideoProcessor.register(EmbeddingGemma2Config, EmbeddingGemma2VideoProcessor, exist_ok=True)
         AutoVideoProcessor.register(Qwen2_5OmniThinkerConfig, Qwen2VLVideoProcessor, exist_ok=True)
 
