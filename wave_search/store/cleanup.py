@@ -102,8 +102,9 @@ def foreign_files(store: FileStore, states: Iterable[Manifest]) -> list[str]:
     return sorted(name for name, is_ours in _told_apart(store, states) if not is_ours)
 
 
-def all_files(store: FileStore, states: Iterable[Manifest]) -> list[str]:
+def all_files(store: FileStore) -> list[str]:
     """Return the files that belong to some version, or have names that only such have. No lock and no cache is one."""
+    states = [*_readable(store, manifest.versions(store))]
     return [name for name, is_ours in _told_apart(store, states) if is_ours]
 
 
@@ -148,7 +149,11 @@ def _kept(store: FileStore, newest: Manifest, keep_versions_for_s: float) -> lis
 
 
 def _older(store: FileStore) -> Iterator[Manifest]:
-    for version in manifest.versions(store)[:-1]:
+    return _readable(store, manifest.versions(store)[:-1])
+
+
+def _readable(store: FileStore, versions: Iterable[int]) -> Iterator[Manifest]:
+    for version in versions:
         try:
             yield manifest.read(store, version)
         except (IndexCorruptError, IndexMismatchError):

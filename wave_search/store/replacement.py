@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from wave_search.descriptors import exchange as exchange_folders
 from wave_search.descriptors import spare
 from wave_search.errors import IndexStateError
-from wave_search.store import cleanup, embedding_cache, manifest
+from wave_search.store import cleanup, embedding_cache
 from wave_search.store.local_files import LOCK, LocalFiles
 
 if TYPE_CHECKING:
@@ -44,8 +44,7 @@ def remove(directory: Path) -> bool:
         IndexStateError: they cannot be read or deleted.
     """
     store = LocalFiles(directory)
-    states = [manifest.read(store, version) for version in manifest.versions(store)]
-    store.delete(cleanup.all_files(store, states))
+    store.delete(cleanup.all_files(store))
     store.delete([*embedding_cache.FILES, LOCK])
     store.remove_empty_folders()
     with suppress(OSError):
