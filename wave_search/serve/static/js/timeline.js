@@ -77,7 +77,7 @@ export function Timeline({ media, duration, found, hit, at, seek, moments, sound
       ${sound && html`<span class="lane-name lane-low">Sound</span>`}
     </div>
     <div ref=${tracks} class="tracks" role="slider" tabindex="0" aria-label="Position" aria-valuemin="0"
-      aria-valuemax=${duration.toFixed(1)}
+      aria-valuemax=${duration.toFixed(1)} aria-valuenow=${at.toFixed(1)}
       onKeyDown=${onKey} onPointerDown=${scrub} onPointerMove=${scrub} onPointerLeave=${() => setPointed(null)}>
       <span class="tracks-hit" style=${span(hit.start_s ?? 0, hit.stop_s ?? duration)}></span>
       ${drawn}
