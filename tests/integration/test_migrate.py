@@ -15,7 +15,7 @@ from tests.conftest import Called
 from tests.libraries import LIBRARY_FILES
 from wave_search import descriptors
 from wave_search.alerts import AlertBook, parse_command, set_alert
-from wave_search.errors import IndexMismatchError, UsageError
+from wave_search.errors import IndexMismatchError, ModelNotFoundError, UsageError
 from wave_search.models.sources import TINY_DIRECTORY
 
 TEXT, IMAGE, AUDIO, VIDEO, AV = ws.Modality
@@ -179,3 +179,19 @@ def test_the_command(called: Called, tmp_path: Path) -> None:
         2,
         "error: there is nothing to compare with. Name texts, --queries FILE or --dataset DATASET.\n",
     )
+
+
+def test_a_model_that_is_not_here_is_downloaded_first(
+    settled: Path, called: Called, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def pull(name: str, progress: object) -> Path:
+        asked.append(name)
+        raise ModelNotFoundError("the hub cannot be reached", "Try again.")
+
+    monkeypatch.setattr(ws, "model_directory", lambda name: None)
+    monkeypatch.setattr(ws, "pull_model", pull)
+    run = called("migrate", "--model", "WAVE-7B", "--index", settled / "index")
+    assert (run.returncode, asked) == (1, ["WAVE-7B"]), run.stderr
+    assert "error: the hub cannot be reached. Try again." in run.stderr

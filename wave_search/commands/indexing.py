@@ -191,16 +191,22 @@ def fetched(path: Path, paths: list[Path], model: str, terminal: "Terminal") -> 
         UsageError: a path does not exist.
         ModelError: it cannot be downloaded.
     """
-    if model == "auto" or ws.exists(path):
+    if not ws.exists(path):
+        from wave_search.indexer.scan import resolve
+
+        pulled(model, terminal, lambda: resolve(paths, path))  # a mistyped name costs no download of gigabytes
+
+
+def pulled(model: str, terminal: "Terminal", check: Callable[[], object] = lambda: None) -> None:
+    """Download a model if it is not here, and show the progress; `check` is called before. Raises ModelError."""
+    if model == "auto":
         return
     try:
         absent = ws.model_directory(model) is None
     except ModelError:  # to be explained when it is loaded; it may also be that of an installed package
         return
     if absent:
-        from wave_search.indexer.scan import resolve
-
-        resolve(paths, path)  # before gigabytes are downloaded
+        check()
         with terminal.downloading(model) as progress:
             ws.pull_model(model, progress)
 

@@ -1,13 +1,12 @@
 """Another model for an index."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 import wave_search as ws
 from wave_search.commands.exit_codes import DONE, INTERRUPTED, PARTLY, reported, terminal_of
-from wave_search.commands.indexing import DecoderMemory, decoder_bytes, fetched
+from wave_search.commands.indexing import DecoderMemory, decoder_bytes, pulled
 from wave_search.commands.options import (
     DEFAULT_INDEX,
     Device,
@@ -68,7 +67,7 @@ def migrate(
         raise UsageError(f"{index} is served at {address}", "End the server first: `wave-search serve --stop`.")
     with ws.open(index):  # before gigabytes are downloaded
         pass
-    fetched(_new(index), [], model, terminal)
+    pulled(model, terminal)
     with terminal.progress() as progress:
         try:
             done = ws.migrate(
@@ -90,7 +89,7 @@ def migrate(
             )
         except ws.Interrupted as interrupted:
             terminal.report(interrupted.report)
-            terminal.error(f"interrupted: the index is as it was. Run the same command to continue in {_new(index)}")
+            terminal.error(f"interrupted: {index} is as it was. Run the same command to continue")
             return INTERRUPTED
     with ws.open(index) as migrated:
         follow_index(migrated)
@@ -109,7 +108,3 @@ def migrate(
         lines = [*map(skipped_line, done.lost)]
         terminal.warning(f"{counted(len(lines), 'file')} no longer in the index:", lines, rest="--json lists all")
     return PARTLY if done.lost or done.lost_modalities or done.lost_instructions else DONE
-
-
-def _new(index: Path) -> Path:
-    return index.with_name(f"{index.resolve().name}.new")
