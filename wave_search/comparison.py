@@ -57,7 +57,7 @@ def compare(first: Index, second: Index, texts: Iterable[str], *, k: int = 10, t
     """
     for index in (first, second):
         check_type(index, Index, "an index to compare")
-    asked = list(names_of(texts, "the queries"))
+    asked = names_of(texts, "the queries")
     if not asked:
         raise UsageError("there is no query to compare", "Name one or more texts.")
     found = [index.search_many(asked, k=k, target=target, per_file=1) for index in (first, second)]

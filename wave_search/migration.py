@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from wave_search import indexer, opening, store
 from wave_search.arguments import check_flags, check_functions, path_of
@@ -72,13 +72,13 @@ def migrate(
     old = store.open_snapshot(home)
     if keep_old and os.path.lexists(kept):
         raise UsageError(f"there is something at {kept} already", "Move it away, or delete it.")
-    _roots(old, drop=drop_unreachable)  # before the model is loaded
-    with _built(new, old, model, embedder, load, workers=workers, decoder_memory_bytes=decoder_memory_bytes) as index:
+    roots = _roots(old, drop=drop_unreachable)  # before the model is loaded
+    options: dict[str, Any] = {"embedder": embedder, "load": load, "workers": workers}
+    with _built(new, old, model, **options, decoder_memory_bytes=decoder_memory_bytes) as index:
         settings = old.manifest.settings
         instructions = settings.instructions if index.model.prompts else ()
 
         def bring_up_to_date() -> IndexReport:
-            roots = _roots(old, drop=drop_unreachable)
             indexer.pass_settings(old, new, instructions)
             recall = indexer.target_recall(old)
             return index.add(roots, recall=recall, progress=progress, warn=warn, skipped=skipped)
@@ -87,6 +87,7 @@ def migrate(
         with store.Writer(home) as writer:  # nobody changes it before it is replaced
             if writer.snapshot.manifest != old.manifest:
                 old = writer.snapshot
+                roots = _roots(old, drop=drop_unreachable)
                 done = bring_up_to_date()
             indexer.pass_metadata(old, new)
             lost = indexer.lost_files(old, store.open_snapshot(new))
@@ -129,17 +130,8 @@ def _roots(old: store.Snapshot, *, drop: bool) -> list[str]:
     return reachable
 
 
-def _built(
-    new: Path,
-    old: store.Snapshot,
-    model: str,
-    embedder: Embedder | None,
-    load: LoadOptions | None,
-    *,
-    workers: int | None,
-    decoder_memory_bytes: int | None,
-) -> Index:
-    """Create the new index, or open what an interrupted call has made of it."""
+def _built(new: Path, old: store.Snapshot, model: str, **options: Any) -> Index:
+    """Create the new index, or open what an interrupted call has made of it; with options that both have."""
     if not store.exists(new):
         settings, had = old.manifest.settings, old.manifest.model
         made = opening.create(
@@ -148,10 +140,7 @@ def _built(
             segment=settings.segmentation,
             audio_track=settings.audio_track,
             modalities=None if {*settings.modalities} == {*had.modalities} else settings.modalities,
-            embedder=embedder,
-            load=load,
-            workers=workers,
-            decoder_memory_bytes=decoder_memory_bytes,
+            **options,
         )
         try:
             check_same(made.model, had)
@@ -161,9 +150,7 @@ def _built(
         store.remove(new)
         raise UsageError(f"the index has the model {had.name} already", "`wave-search models` lists the others.")
     try:
-        return opening.open(
-            new, model, embedder=embedder, load=load, workers=workers, decoder_memory_bytes=decoder_memory_bytes
-        )
+        return opening.open(new, model, **options)
     except IndexMismatchError as error:
         raise UsageError(
             f"an unfinished migration is in {new}: {error.message}", "Name its model to continue, or delete the folder."

@@ -41,17 +41,17 @@ def seek_before(container: Any, stream: Any, at_s: float) -> None:
 
     if at_s <= 0 or (stream.type == "audio" and (is_stateful(stream) or has_wrong_stamps(container, stream))):
         return
-    begin_s, may_miss_key = origin_s(container), stream.type == "video" and is_broadcast(container)
+    wanted_s = origin_s(container) + at_s
     with suppress(av.FFmpegError):
-        for back_s in BACK_S if may_miss_key else (0.0,):
-            stamp = int((begin_s + at_s - back_s) / stream.time_base)
-            if back_s >= at_s:
-                break
+        if stream.type != "video" or not is_broadcast(container):
+            container.seek(int(wanted_s / stream.time_base), stream=stream)
+            return
+        # A seek may lead behind the key frame that the picture is decoded from.
+        for back_s in (each for each in BACK_S if each < at_s):
+            stamp = int((wanted_s - back_s) / stream.time_base)
             container.seek(stamp, stream=stream)
-            if not may_miss_key:
-                return
             key = next((packet for packet in packets(container, [stream]) if packet.is_keyframe), None)
-            if key is not None and key.pts is not None and float(key.pts * stream.time_base) <= begin_s + at_s:
+            if key is not None and key.pts is not None and float(key.pts * stream.time_base) <= wanted_s:
                 container.seek(stamp, stream=stream)
                 return
         container.seek(0, unsupported_byte_offset=True)
