@@ -182,7 +182,8 @@ def test_a_thread_ends_what_takes_too_long(monkeypatch: pytest.MonkeyPatch) -> N
     code = ended("system.accept_alarm(); system.end_after(9); system.end_after(1e-3)\nwhile True: pass").wait()
     monkeypatch.delattr(signal, "SIGALRM")
     assert system.was_ended_after(code)
-    assert ended("system.end_after(1e-3); system.end_after(0.0); time.sleep(0.01)").wait() == 0
+    # The limit is long enough that a busy machine comes to lift it, and the process outlives it.
+    assert ended("system.end_after(1.0); system.end_after(0.0); time.sleep(1.2)").wait() == 0
 
 
 def test_a_process_ends_with_its_parent_by_its_stdin() -> None:
